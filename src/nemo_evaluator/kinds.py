@@ -295,7 +295,7 @@ _INTERCEPTORS = {
     "record": ("recording:Record", "saves the traffic of a run for `replay`"),
     "redact": ("redact:Redact", "removes patterns before anything is written"),
     "replay": ("recording:Replay", "answers from a recording, without a network"),
-    "response_stats": ("response_stats:ResponseStats", "logs totals every so many answers"),
+    "response_stats": ("response_stats:ResponseStats", "logs totals after every N answers"),
     "streaming": ("streaming:Streaming", "asks the endpoint for streams"),
     "system_message": ("system_message:SystemMessage", "replaces or adds a system message"),
     "turn_counter": ("turn_counter:TurnCounter", "limits and announces the turns of a session"),
@@ -340,9 +340,12 @@ SCORERS = Kind(
 
 _CHECKS = {
     "keywords:existence": ("has_keywords", "every keyword occurs, also within words"),
-    "keywords:frequency": ("keyword_frequency", "a keyword occurs so often"),
+    "keywords:frequency": ("keyword_frequency", "a keyword occurs a number of times"),
     "keywords:forbidden_words": ("no_forbidden_words", "none of the words occurs as a whole word"),
-    "keywords:letter_frequency": ("letter_frequency", "a letter occurs so often, in either case"),
+    "keywords:letter_frequency": (
+        "letter_frequency",
+        "a letter occurs a number of times, in either case",
+    ),
     "language:response_language": ("in_language", "the response is in a language"),
     "length_constraints:number_sentences": ("sentence_count", "the number of sentences"),
     "length_constraints:number_paragraphs": (
@@ -356,21 +359,21 @@ _CHECKS = {
     ),
     "detectable_content:number_placeholders": (
         "placeholder_count",
-        "at least so many [placeholders]",
+        "at least a number of [placeholders]",
     ),
     "detectable_content:postscript": ("has_postscript", "a postscript that begins with the marker"),
-    "detectable_format:number_bullet_lists": ("bullet_count", "exactly so many bullet points"),
+    "detectable_format:number_bullet_lists": ("bullet_count", "an exact number of bullet points"),
     "detectable_format:constrained_response": (
         "constrained_response",
         "one of the three answers allowed",
     ),
     "detectable_format:number_highlighted_sections": (
         "highlight_count",
-        "at least so many *highlighted* stretches",
+        "at least a number of *highlighted* stretches",
     ),
     "detectable_format:multiple_sections": (
         "section_count",
-        "at least so many sections, each headed by the word and a number",
+        "at least a number of sections, each headed by the word and a number",
     ),
     "detectable_format:json_format": ("is_json", "the whole response is JSON"),
     "detectable_format:title": ("has_title", "a title in <<double angular brackets>>"),

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def need_descriptors(count: int) -> None:
-    """Make room for so many open files: up to the hard limit by itself. Raises ConfigError."""
+    """Make room for this many open files: up to the hard limit by itself. Raises ConfigError."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,7 +1,7 @@
 """The vocabulary of the evaluator as plain, frozen records.
 
 Every record here is data: no I/O, no behaviour beyond a derived property. It imports nothing
-of ours but the records it is made of, so every room may import it.
+of ours but the records it is made of, so every package may import it.
 """
 
 from __future__ import annotations

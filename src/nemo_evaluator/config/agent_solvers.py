@@ -146,7 +146,7 @@ class ToolCallingSolverConfig(SolverFields, TimeLimitFields):
     max_turns: int = Field(50, ge=1)
     """Most model calls per rollout."""
     max_same_calls: int | None = Field(None, ge=2)
-    """Ends a rollout in which the same call, arguments and all, was made so often in a row."""
+    """Ends a rollout in which the same call, arguments and all, was made this often in a row."""
     system_prompt: str | None = None
     """Replaces the benchmark's system prompt."""
     generation: GenerationConfig | None = None

@@ -195,7 +195,7 @@ def encodings(secret: str) -> Iterator[str]:
 
 
 def _base64_core(data: bytes, offset: int) -> str:
-    """What base64 makes of these bytes after so many others, whatever those and the next are."""
+    """What base64 makes of these bytes after this many others, whatever those and the next are."""
     import base64
 
     whole = base64.b64encode(b"\0" * offset + data).decode()

@@ -36,8 +36,9 @@ from .rollouts import Floats
 LEVEL = 0.025
 """One-sided level of every event: the ends of a 95 % interval."""
 SMALL, FEW, MANY = 100, 20, 0.05
-"""With so few problems, or flips, score limits miss their level by up to a quarter: they are taken
-at three quarters, and at ever more of the level with more of both, at most at 98.75 % of it."""
+"""With this few problems, or flips, score limits miss their level by up to a quarter: they are
+taken at three quarters, and at ever more of the level with more of both, at most at 98.75 % of it.
+"""
 SPARE = 0.25
 SKEW = 0.25
 """The end of an interval towards zero is too sure where most changes go one way: the chance to miss
@@ -47,7 +48,7 @@ SKEW_OF_MEANS = 0.45
 """The same of a mean whose error is estimated: it misses by φ(z)·(2z² + 1)·g/6 more, which is
 0.45·g·z³ of a level of 2.5 %."""
 LOPSIDED = 5
-"""Of so few flips one way and more the other, the exact limit of the more is asked too."""
+"""With this few flips one way and more the other, the exact limit of the more is asked too."""
 LOWEST_P = 1e-9
 LOWEST_LEVEL = 1e-14
 BARELY = 1e-12
@@ -333,7 +334,7 @@ def less_sure(level: float, skewness: float, share: float = SKEW) -> float:
 
 
 def flips_show(lost: int, won: int, n: int, limit: float, level: float = LEVEL) -> bool:
-    """Whether so many flips of single verdicts show a damage larger than ``limit``: as
+    """Whether this many flips of single verdicts show a damage larger than ``limit``: as
     ``Damage.bounds`` has it, without computing the interval."""
     at = level_kept(level, n, lost + won)
     stricter = less_sure(at, flip_skewness(lost, won, n)) if lost > won and limit >= 0 else at
@@ -345,7 +346,7 @@ def flips_show(lost: int, won: int, n: int, limit: float, level: float = LEVEL) 
 
 
 def flips_rule_out(lost: int, won: int, n: int, limit: float, level: float = LEVEL) -> bool:
-    """Whether so many flips of single verdicts rule a damage larger than ``limit`` out."""
+    """Whether this many flips of single verdicts rule a damage larger than ``limit`` out."""
     at = level_kept(level, n, lost + won)
     stricter = less_sure(at, flip_skewness(lost, won, n)) if won > lost and limit <= 0 else at
     if not tango_below(lost, won, n, _quantile(stricter), limit):

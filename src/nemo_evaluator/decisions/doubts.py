@@ -19,7 +19,7 @@ from .rollouts import Rollouts
 from .sources import Source
 
 CLOSE = 0.005
-"""A published score and one recomputed from the rows may differ by so much of rounding."""
+"""A published score and one recomputed from the rows may differ by this much of rounding."""
 FEW = 6
 """Of fewer categories even all of them falling is what chance gives."""
 
@@ -121,7 +121,7 @@ def _categories(categories: Mapping[str, CategoryDelta], metric: Metric) -> Iter
 
 
 def _at_least(found: int, of: int) -> float:
-    """How often a fair coin falls so often on one side."""
+    """How often a fair coin falls this often on one side."""
     return float(sum(math.comb(of, i) for i in range(found, of + 1)) / 2**of)
 
 

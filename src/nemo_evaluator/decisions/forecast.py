@@ -24,7 +24,7 @@ WORSE = 3
 
 def expected(name: str, baseline: Source, rules: GateRules, rule: StoppingRule, family: int) -> str:
     """In words: half of the runs of a candidate as good as the baseline, and of one that is worse
-    by three times the limit, end by so many problems."""
+    by three times the limit, end by this many problems."""
     spread = spread_of_run(baseline)
     assert baseline.rollouts is not None
     repeats = int(per_problem(baseline.rollouts).repeats.max())

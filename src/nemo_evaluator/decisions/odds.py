@@ -34,7 +34,7 @@ ROUGH = 1.5
 """Means of few problems are no t: the error is taken larger by this over their number."""
 MUCH_WIDER = 1.18
 TERMS = 30
-"""Numbers of flips summed over; of more, every so many-th (the terms differ little then)."""
+"""Numbers of flips summed over; of more, every n-th (the terms differ little then)."""
 TEETH = 12
 """Problems to look ahead for a drop of the chance, which is a saw in n where flips are counted."""
 NORMAL = NormalDist()

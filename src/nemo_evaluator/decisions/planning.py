@@ -148,7 +148,7 @@ class PowerPlan(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def spread_of_run(source: Source, *, correlation: float = CORRELATION, icc: float = ICC) -> Spread:
-    """From one past run: a candidate like it, whose true scores correlate with its own so much.
+    """From one past run: a candidate like it, whose true scores correlate with its own this much.
 
     Without repeats the share of the variance that is chance is assumed (1 - ``icc``). Raises
     ConfigError for a run without scored problems.

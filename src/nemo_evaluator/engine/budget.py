@@ -94,7 +94,7 @@ class RunBudget:
         return self.config.tokens is not None or self.config.usd is not None
 
     def go_on(self, who: tuple[str, RolloutKey], used: Spent) -> None:
-        """Before a further call of an attempt that has used so much. Raises BudgetExceeded where
+        """Before a further call of an attempt that has used this much. Raises BudgetExceeded where
         all that was used, by this one and others, reaches a limit: an agent may go on for long."""
         if not used.calls:
             return  # its first call was admitted

@@ -22,7 +22,7 @@ class Steered(Protocol):
     """A benchmark at work, as it can be changed while it runs."""
 
     def resize(self, most: int) -> None:
-        """Have at most so many rollouts in flight. What is in flight is finished."""
+        """Have at most this many rollouts in flight. What is in flight is finished."""
 
     def call_back(self) -> None:
         """Send nothing that has not been sent yet; it is asked when the run goes on."""
@@ -40,7 +40,7 @@ class Steered(Protocol):
 
 
 class Control:
-    """The brake of a run."""
+    """Decides whether rollouts of a run may start."""
 
     def __init__(self) -> None:
         self.interrupted: ExitCode | None = None

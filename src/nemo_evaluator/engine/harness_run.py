@@ -109,7 +109,7 @@ class HarnessRun:
         )
 
     def give_up(self, older_than: float) -> None:
-        """See ``Steered``. What a harness has in flight is not known one by one: it has so long
+        """See ``Steered``. What a harness has in flight is not known one by one: it has this long
         to hand back what it can."""
         self._patience = time.monotonic() + older_than
 

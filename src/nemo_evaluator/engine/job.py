@@ -60,7 +60,7 @@ class Job:
         return self.window_of(self.max_concurrent)
 
     def share_of_models(self, most: int) -> None:
-        """Have at most so many requests of this benchmark in flight from now on."""
+        """Have at most this many requests of this benchmark in flight from now on."""
         for model in self.models.values():
             model.limiter.resize_share(self.plan.slug, most)
 

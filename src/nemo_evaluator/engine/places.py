@@ -50,7 +50,7 @@ class Places:
         self._free += 1
 
     def widen(self, total: int) -> None:
-        """Have at least so many places."""
+        """Have at least this many places."""
         for _ in range(total - self._total):
             self.give_back()
         self._total = max(total, self._total)

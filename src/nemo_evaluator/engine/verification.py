@@ -41,7 +41,7 @@ class Verification:
         self._verified = self._failures = 0
 
     def widen(self, places: int) -> None:
-        """Verify at least so many answers at the same time."""
+        """Verify at least this many answers at the same time."""
         for _ in range(places - self._places):
             self._slots.release()
         self._places = max(places, self._places)

@@ -196,7 +196,7 @@ class Watchdog:
                 activity.task.cancel()
 
     def give_up(self, older_than: float) -> None:
-        """Give up what has been at work for longer than so many seconds, now and from now on."""
+        """Give up what has been at work for longer than this many seconds, now and from now on."""
         self._most = older_than
         self.abandon_waiting()
         self._give_up_old()

@@ -26,7 +26,7 @@ NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
 """What every scorer but one of letters can meet."""
 LETTERS = {"multichoice_regex", "mcq_extract"}
 SLOW_SECONDS, SLOW_CALLS = 0.05, 3
-"""A scorer that takes longer on so many rows is asked no more: it does more than compare. (The
+"""A scorer that takes longer on this many rows is asked no more: it does more than compare. (The
 first calls may import.)"""
 
 

@@ -15,7 +15,7 @@ Parts = Sequence[Mapping[str, BenchmarkState]]
 
 
 def combined(parts: Parts, shards: int) -> dict[str, BenchmarkState]:
-    """Every benchmark, by slug. ``parts``: of the shards that have begun, of so many."""
+    """Every benchmark, by slug. ``parts``: of the shards that have begun, of this many."""
     slugs = list(dict.fromkeys(slug for part in parts for slug in part))
     return {
         slug: _combined_state([part[slug] for part in parts if slug in part], len(parts), shards)

@@ -42,7 +42,7 @@ class RunHandle(Protocol):
 
 @runtime_checkable
 class CountsAttempts(Protocol):
-    """A run that is submitted again by itself, so many times and no more."""
+    """A run that is submitted again by itself, this many times and no more."""
 
     async def resume_counting(self) -> RunHandle:
         """Go on with the run; earlier attempts count (``resume`` begins to count anew)."""

@@ -98,7 +98,7 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
+class _BegunRun:
     """A run whose directory is claimed; no request has been sent."""
 
     prepared: Prepared
@@ -115,15 +115,15 @@ async def _locked(
     directory: Path, lock: DirectoryLock, loaded: Loaded, options: Options, observers: Observers
 ) -> RunResult:
     async with AsyncExitStack() as stack:
-        this = await _open(directory, lock, loaded, options, observers, stack)
-        observers.opened(directory, this.claimed.info)
-        with _record_failure(observers, directory, this.claimed.info, lock):
-            ends = await _work(this, options, observers)
+        begun = await _open(directory, lock, loaded, options, observers, stack)
+        observers.opened(directory, begun.claimed.info)
+        with _record_failure(observers, directory, begun.claimed.info, lock):
+            ends = await _work(begun, options, observers)
             await stack.aclose()
-            control = this.budget.control
+            control = begun.budget.control
             if control.fatal is not None and control.lost:
                 raise control.fatal
-            result = _result(this.publisher, this.prepared, control, ends, observers, this.gate)
+            result = _result(begun.publisher, begun.prepared, control, ends, observers, begun.gate)
     if options.shard is None and loaded.config.output.export:
         from .exporting import hand_on  # numpy
 
@@ -144,7 +144,7 @@ async def _open(
     options: Options,
     observers: Observers,
     stack: AsyncExitStack,
-) -> _Begun:
+) -> _BegunRun:
     control, say = Control(), observers.said
     interrupts = Interrupts(control, say)
     progress = ProgressWriter(control, lock, interrupts)
@@ -176,31 +176,31 @@ async def _open(
     publisher = Publisher(directory, opened.info, loaded.config.output.report, say, lock)
     with _writing(directory, "no request was sent; {} and repeat the command"):
         publisher.derive_larger([job for job in prepared.jobs if job.plan.slug in opened.extended])
-    return _Begun(prepared, opened, tallies, budget, interrupts, publisher, gate, watch)
+    return _BegunRun(prepared, opened, tallies, budget, interrupts, publisher, gate, watch)
 
 
-async def _work(this: _Begun, options: Options, observers: Observers) -> list[BenchmarkEnd]:
+async def _work(begun: _BegunRun, options: Options, observers: Observers) -> list[BenchmarkEnd]:
     """Make the rollouts: how each benchmark ended."""
-    for plan in this.prepared.plans:
+    for plan in begun.prepared.plans:
         if (doubt := doubtful_repeats(plan)) is not None:
             observers.said(f"warning: {doubt}")
-    if this.watch is not None:
-        this.watch.start()
-    handled = this.interrupts.handled if options.handle_signals else contextlib.nullcontext
+    if begun.watch is not None:
+        begun.watch.start()
+    handled = begun.interrupts.handled if options.handle_signals else contextlib.nullcontext
     with handled():
-        async with observers.watching(this.tallies):
+        async with observers.watching(begun.tallies):
             suite = Suite(
-                [(job, this.tallies[job.plan.slug]) for job in this.prepared.jobs],
-                this.claimed.journals,
-                run_id=this.claimed.info.run_id,
-                budget=this.budget,
+                [(job, begun.tallies[job.plan.slug]) for job in begun.prepared.jobs],
+                begun.claimed.journals,
+                run_id=begun.claimed.info.run_id,
+                budget=begun.budget,
                 warn=observers.said,
-                ended=this.publisher.ended,
-                hold=this.publisher.lock,
-                left=this.prepared.idle_services.end,
+                ended=begun.publisher.ended,
+                hold=begun.publisher.lock,
+                left=begun.prepared.idle_services.end,
             )
             begin_work()
-            await _engine(suite, this.budget, this.interrupts)
+            await _engine(suite, begun.budget, begun.interrupts)
     return suite.ends
 
 

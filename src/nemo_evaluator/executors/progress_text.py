@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ..engine.progress import BenchmarkProgress
 
 PACE_SECONDS = 30.0
-"""The pace is that of so many last seconds: what a run did in its first minute says little."""
+"""The pace is that of this many last seconds: what a run did in its first minute says little."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ class RequestHead:
         self._whole = self._line + b"".join(line for _, line in self._fields)
 
     def __call__(self, length: int, more: Mapping[str, str] | None = None) -> bytes:
-        """The head of a request with a body of so many bytes; ``more`` replaces headers of the
+        """The head of a request with a body of this many bytes; ``more`` replaces headers of the
         same name. Raises ValueError for what cannot be sent."""
         whole = self._with_fields(more) if more else self._whole
         if length or self._sized:

@@ -58,7 +58,7 @@ class Table(msgspec.Struct, frozen=True):
     note: str = ""
     code: tuple[int, ...] = ()
     fold: int | None = None
-    """Rows after so many are folded where a page can fold."""
+    """Rows after this many are folded where a page can fold."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ class Forest(msgspec.Struct, frozen=True):
     status: bool = False
     """Whether the first cell is a verdict, in the colour of the row."""
     fold: int | None = None
-    """Rows after so many are folded where a page can fold."""
+    """Rows after this many are folded where a page can fold."""
 
 
 class Histogram(msgspec.Struct, frozen=True):

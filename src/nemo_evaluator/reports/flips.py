@@ -10,7 +10,7 @@ WIDTH = 28
 
 
 def flip_lines(flips: Flips, limit: int) -> Iterator[str]:
-    """Counts, and the first so many flips."""
+    """Counts, and the first this many flips."""
     counts = (
         f"{flips.same:,} verdicts the same, {flips.up:,} up, {flips.down:,} down,"
         f" {flips.gained:,} gained, {flips.lost:,} lost"

@@ -83,7 +83,7 @@ def as_text(value: Json) -> str:
 
 
 def cut(text: str, limit: int | None) -> str:
-    """At most so many characters; the rest is counted."""
+    """At most this many characters; the rest is counted."""
     if limit is None or len(text) <= limit:
         return visible(text)
     return f"{visible(text[:limit])} … ({len(text) - limit:,} more characters)"

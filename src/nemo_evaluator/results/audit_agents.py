@@ -21,7 +21,7 @@ from .trajectory_row import read_trajectories
 Doubt = tuple[str, str]
 """A kind, and what shows it."""
 LOOP = 3
-"""The same call so many times in a row is a loop."""
+"""The same call this many times in a row is a loop."""
 LIMITS = {
     EndedBy.TURNS: "turn_limit",
     EndedBy.TOKENS: "budget",

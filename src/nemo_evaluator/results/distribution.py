@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 BINS = 24
-"""About so many; round edges decide."""
+"""About this many; round edges decide."""
 PER_DECADE = 10
 SKEWED = 8.0
-"""Where the 99th percentile is more than so many times the median, bins grow by equal factors."""
+"""Where the 99th percentile is more than this many times the median, bins grow by equal factors."""
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 SPAN = 1e6

@@ -165,7 +165,7 @@ def holder_of(directory: Path, *, patience: float = 0.0) -> Owner | None:
 
 
 def _with_sign_of_life(directory: Path, owner: Owner, patience: float) -> Owner | None:
-    """The owner, where it gives a sign of life in so many seconds."""
+    """The owner, where it gives a sign of life in this many seconds."""
     end, first = time.monotonic() + patience, _touched(directory)
     while owner.seen < SKEW_SECONDS and time.monotonic() < end:
         time.sleep(LOOK_SECONDS)

@@ -50,7 +50,7 @@ class DockerProcess:
         """It was killed."""
 
     def attach(self, number: str, attached: Attached, *, tty: bool, seconds: float) -> None:
-        """Take its output, for so many seconds at most."""
+        """Take its output, for this many seconds at most."""
         self._number, self._attached = number, attached
         self._work = asyncio.create_task(self._attend(attached, tty=tty, seconds=seconds))
 

@@ -99,7 +99,7 @@ class LocalProcess:
         """It is to be killed."""
 
     def attend(self, seconds: float) -> None:
-        """Take its output and see to its end, after so many seconds at most."""
+        """Take its output and see to its end, after this many seconds at most."""
         self._work = asyncio.create_task(self._attend(time.monotonic() + seconds))
 
     @property

@@ -13,7 +13,7 @@ from typing import Protocol
 
 CHUNK = 1 << 16
 PAUSE = 0.002
-"""Seconds to rest after dropping a chunk, or so many pieces: at most 32 MB/s, and little CPU."""
+"""Seconds to rest after dropping a chunk, or this many pieces: at most 32 MB/s, and little CPU."""
 PIECES = 256
 
 
@@ -44,7 +44,7 @@ class _Slowly:
         self._burden = 0.0
 
     async def dropped(self, size: int) -> None:
-        """Dwell on so many bytes that are not kept."""
+        """Dwell on this many bytes that are not kept."""
         self._burden += max(size / CHUNK, 1 / PIECES)
         if self._burden >= 1:
             self._burden = 0.0

@@ -101,7 +101,7 @@ def _network(launch: Launch, port: int) -> tuple[str, ...]:
 
 
 def _gpus(devices: Sequence[int], count: int) -> tuple[str, ...]:
-    """The GPUs with these numbers, or so many, or all where nothing is said and there are any."""
+    """The GPUs with these numbers, or this many, or all where nothing is said and there are any."""
     if devices:
         return ("--gpus", f'"device={",".join(map(str, devices))}"')
     if count:

@@ -123,7 +123,7 @@ class Fleet:
             self._release()
 
     async def _until_idle(self, seconds: float) -> None:
-        """Wait until there was no request for so long, and end the servers."""
+        """Wait until there was no request for this long, and end the servers."""
         while not self.is_down:
             await asyncio.sleep(min(seconds / IDLE_LOOKS, LONGEST_PAUSE))
             if not self._in_flight and time.monotonic() - self._used > seconds:

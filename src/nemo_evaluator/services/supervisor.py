@@ -41,8 +41,8 @@ MAX_BACKOFF_SECONDS = 300.0
 Programs = Callable[[Mapping[str, str]], Sequence[Program]]
 """Makes what is run; given the variables that are known only once a server starts."""
 Question = Callable[[float], Awaitable[str | None]]
-"""A real request, which may take so many seconds: what came instead of an answer; None where there
-was one. Raises ConfigError for what waiting does not help."""
+"""A real request, which may take this many seconds: what came instead of an answer; None where
+there was one. Raises ConfigError for what waiting does not help."""
 
 
 Work = asyncio.Future[Any]

@@ -97,7 +97,7 @@ async def calibrate_judge(
     benchmarks have one) of a configuration file, or made of ``flags``. The own judge of a benchmark
     judges through it; ``bench`` with ``flags`` makes the judge that of a benchmark. With ``output``
     the replies and the result are kept there, and a repetition asks for nothing again. ``repeats``:
-    judge each row so often, to see how steady it is.
+    judge each row this often, to see how steady it is.
 
     Raises ConfigError for labels, a configuration or an endpoint to be fixed.
     """

@@ -84,7 +84,7 @@ def days(age: str) -> float:
 
 
 async def old_notes(older_than: float | None, executor: str | None) -> list[tuple[Path, RunNote]]:
-    """The notes, and where they are, of runs that are older than so many days and not running."""
+    """The notes, and where they are, of runs that are older than this many days and not running."""
     now = datetime.datetime.now(datetime.UTC)
     return [
         (path, note)

@@ -21,7 +21,7 @@ from .types import ModelRequest, ModelResponse
 REFUSED = frozenset((429, 503, 529))
 """Statuses of a server that is overloaded and has done nothing."""
 BUSY_SECONDS = 1.0
-"""An endpoint that was overloaded is asked after the others for so long."""
+"""An endpoint that was overloaded is asked after the others for this long."""
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 """How long an endpoint that cannot be reached is left alone, at first and at most."""
 

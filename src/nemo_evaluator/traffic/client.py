@@ -267,7 +267,7 @@ class ModelClient:
         self.limiter.set_share(benchmark, rank, most)
 
     def limit_to(self, most: int) -> None:
-        """Have at most so many requests in flight from now on."""
+        """Have at most this many requests in flight from now on."""
         widen(self.transport, most)
         self.limiter.set_cap(most)
 

@@ -96,7 +96,7 @@ class HttpTransport:
         return response
 
     def widen(self, connections: int) -> None:
-        """Have at most so many connections, where that is more than before."""
+        """Have at most this many connections, where that is more than before."""
         self._max_connections = max(self._max_connections, connections)
         if self._pool is not None:
             self._pool.widen(connections)

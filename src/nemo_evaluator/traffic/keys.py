@@ -22,7 +22,7 @@ log = logging.getLogger("nemo_evaluator.traffic")
 
 COMMAND_SECONDS = 60.0
 AGAIN_SECONDS = 10.0
-"""After a failed renewal the old key is used for so long, before the next attempt."""
+"""After a failed renewal the old key is used for this long, before the next attempt."""
 SHOWN_CHARS = 200
 
 

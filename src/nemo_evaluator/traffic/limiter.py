@@ -30,7 +30,8 @@ DOUBLING_SECONDS = 0.5
 STEP_SECONDS = (2.5, 640.0)
 """The limit grows by one in this time once the service has pushed back: at first, and at last."""
 QUIET_SECONDS = 5.0
-"""Time says nothing for so long after an overload, or twice the time the overload took to show."""
+"""Time says nothing for this long after an overload, or twice the time that the overload took to
+show."""
 
 
 class Share:

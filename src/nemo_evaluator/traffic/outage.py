@@ -59,7 +59,7 @@ class Outage:
         return self.unreachable or self.failing
 
     def waits(self, tries: int) -> bool:
-        """Whether a call that has made so many tries must wait for its turn."""
+        """Whether a call that has made this many tries must wait for its turn."""
         return self.unreachable or (self.failing and not tries)
 
     async def turn(self) -> bool:

@@ -69,7 +69,7 @@ async def until_done(
 
 
 def widen(transport: Transport, connections: int) -> None:
-    """Let a transport have so many connections, if it counts them at all (has ``widen``)."""
+    """Let a transport have this many connections, if it counts them at all (has ``widen``)."""
     own = getattr(transport, "widen", None)
     if own is not None:
         own(connections)

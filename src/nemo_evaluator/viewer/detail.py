@@ -32,7 +32,7 @@ MOST_CALLS = 200
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Some steps of a rollout, of so many."""
+    """Some steps of a rollout, of this many."""
 
     steps: tuple[Step, ...]
     first: int

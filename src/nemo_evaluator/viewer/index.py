@@ -35,9 +35,9 @@ HEAD = 300
 CELL = 120
 CHUNK = 500
 KEPT_SECONDS = 30 * 86400
-"""Tables that were not used for so long are removed."""
+"""Tables that were not used for this long are removed."""
 OTHERS_SECONDS = 3600.0
-"""Those of another viewer, of earlier states of the same files, after so long."""
+"""Those of another viewer, of earlier states of the same files, after this long."""
 SOURCES = (RESULTS, UNSCORED)
 LONGEST = 1 << 31
 """Bytes of a line; the trajectory of an agent may be long."""
@@ -116,7 +116,7 @@ class Table:
         return self._progress.listed and not self.path.exists()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until its rows can be listed, for so long at most."""
+        """Wait until its rows can be listed, for this long at most."""
         return self._listed.wait(seconds)
 
     def connection(self) -> sqlite3.Connection:

@@ -95,7 +95,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rollouts, of so many."""
+    """Some rollouts, of this many."""
 
     rows: tuple[Listed, ...]
     total: int | None

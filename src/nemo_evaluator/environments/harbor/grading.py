@@ -164,7 +164,7 @@ class TaskGrader:
 def _fresh(
     tools: VerifyTools, spec: SandboxSpec, seconds: float
 ) -> AbstractAsyncContextManager[Sandbox]:
-    """A sandbox of its own for the tests, which take at most so many seconds."""
+    """A sandbox of its own for the tests, which take at most this many seconds."""
     if tools.sandboxes is None:
         raise ConfigError("needs a sandbox", hint="set sandbox: {type: docker}")
     lifetime = max(spec.limits.lifetime, seconds)

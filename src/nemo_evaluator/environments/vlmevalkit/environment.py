@@ -200,7 +200,7 @@ class VlmTable(Environment):
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The grade of what follows the reasoning, by the dataset's rules; a judge, where one is
-        configured, reads an answer that names no option in so many words."""
+        configured, reads an answer that names no option in this many words."""
         shown = visible(solution.response)
         return in_view_of(shown, solution, await self._score(problem, shown.text, tools))
 

@@ -24,7 +24,7 @@ RELAXED = 0.05
 PEOPLE = 3
 """Of ten people's answers, as many as must agree for a full VQA score."""
 WORDIEST = 2
-"""An answer longer than so many times all options together names none of them by its text."""
+"""An answer longer than this many times all options together names none of them by its text."""
 _WORDS = "zero one two three four five six seven eight nine ten"
 NUMBER_WORDS = {word: str(number) for number, word in enumerate(_WORDS.split())} | {"none": "0"}
 """Numbers that VQA accuracy reads in words."""

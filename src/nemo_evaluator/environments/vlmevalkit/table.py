@@ -24,7 +24,7 @@ from ..row_files import Row, read_file
 
 _LOG = logging.getLogger(__name__)
 REFERENCE = 64
-"""A cell of at most so many characters is not an image but the index of the row that has it."""
+"""A cell of at most this many characters is not an image but the index of the row that has it."""
 NEEDED = ("question", "answer")
 EMPTY = ("", "nan", "NaN")
 """How tables write a cell without a value."""

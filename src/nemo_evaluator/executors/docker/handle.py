@@ -32,7 +32,7 @@ EXECUTOR = "docker"
 FOLDER = "folder"
 """Detail of a submission: the folder that the command was given in."""
 PATIENT_POLLS = 12
-"""A run that has not begun is listened to after so many looks, and again."""
+"""A run that has not begun is listened to after this many looks, and again."""
 KILL_SECONDS = 30.0
 """Time a run that is to end at once gets before its container is killed."""
 

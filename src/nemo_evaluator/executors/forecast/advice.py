@@ -200,7 +200,7 @@ def words(found: Forecast) -> list[str]:
 
 
 def _in_shards(limits: Limits) -> tuple[str, int]:
-    """What is said of shards, and how often so many at once follow each other."""
+    """What is said of shards, and how often this many at once follow each other."""
     if limits.shards == 1:
         return "", 1
     if limits.together == limits.shards:

@@ -36,7 +36,7 @@ from .mailbox import Beat, Command, Told
 PROGRAM = "nemo_evaluator.cli.ray_shard"
 BEAT_SECONDS = 1.0
 ANSWER_SECONDS = 60.0
-"""Without an answer for so long the driver is gone."""
+"""Without an answer for this long the driver is gone."""
 GRACE_SECONDS = 120.0
 """For what is in flight, once the shard was told to stop."""
 LAST_LINES = 20

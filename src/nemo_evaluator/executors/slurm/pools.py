@@ -92,7 +92,7 @@ class Seats:
 
     @staticmethod
     def _free(pool: _Pool, wanted: int, gpus: int) -> int:
-        """The first node with so many GPUs left; one that has too few at all takes none."""
+        """The first node with this many GPUs left; one that has too few at all takes none."""
         node = 0
         while node in pool.whole or (
             pool.gpus is not None and gpus <= pool.gpus < pool.used.get(node, 0) + wanted

@@ -50,7 +50,7 @@ def sample(url: str) -> dict[str, object]:
 
 
 def scrape(targets: Mapping[Path, str], rounds: int | None = None) -> None:
-    """Ask the targets that have metrics, until this process is ended, or so many times."""
+    """Ask the targets that have metrics, until this process is ended, or this many times."""
     there = {file: url for file, url in targets.items() if has_metrics(url)}
     while there and rounds != 0:
         for file, url in there.items():

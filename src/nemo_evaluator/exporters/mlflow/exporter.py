@@ -75,7 +75,7 @@ class Mlflow:
         emit_traces: bool = True
         """A trace per rollout."""
         emit_traces_max_samples: int | None = None
-        """The first so many rollouts only."""
+        """The first this many rollouts only."""
         emit_traces_content_max: int = 4000
         """Characters of a text in a trace."""
 

@@ -12,9 +12,9 @@ from typing import Protocol
 from .errors import Late, Limit
 
 HELD_UP = 2.0
-"""A timer that is later than so many seconds says that this process did not run: it was stopped,
+"""A timer that is later than this many seconds says that this process did not run: it was stopped,
 its machine slept or is overloaded. Answers may have come meanwhile that were not read yet, and that
-are paid for; so everything has at least so many seconds more."""
+are paid for; so everything has at least this many seconds more."""
 ROUNDING = 0.002
 """An event loop may round to milliseconds and call a timer that much too early."""
 

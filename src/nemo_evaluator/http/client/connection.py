@@ -30,7 +30,7 @@ MAX_HEAD = 2**16
 STALE_SECONDS = 1.0
 """A kept connection that ends so soon after a request, without a byte, was closed before it."""
 PIECE = 2**18
-"""A longer body is written in pieces of so many bytes, as fast as the peer takes them."""
+"""A longer body is written in pieces of this many bytes, as fast as the peer takes them."""
 
 
 class Owner(Protocol):

@@ -39,7 +39,7 @@ async def dial(
     seconds: float | None,
 ) -> AnyProtocol:
     """A connection to the origin; ``names`` are those of its proxy, where it has one. Raises
-    CannotConnect, or Late after so many seconds."""
+    CannotConnect, or Late after this many seconds."""
     end = origin.proxy or origin
     timer = asyncio.timeout(seconds)
     try:

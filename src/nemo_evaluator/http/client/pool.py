@@ -1,4 +1,4 @@
-"""The connections to one origin: at most so many, kept for the next request.
+"""The connections to one origin: at most this many, kept for the next request.
 
 A connection counts from its first packet until it is lost, so cancelling a call at any moment can
 leave no place taken. Who finds no place waits, first come, first served.
@@ -98,7 +98,7 @@ class Pool:
             raise
 
     def widen(self, limit: int) -> None:
-        """Have at most so many connections, where that is more than before."""
+        """Have at most this many connections, where that is more than before."""
         self._limit = max(self._limit, limit)
 
     async def close(self) -> None:

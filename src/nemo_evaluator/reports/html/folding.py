@@ -15,7 +15,7 @@ def split(rows: tuple[Row, ...], fold: int | None) -> tuple[tuple[Row, ...], tup
 
 
 def folded(table: Markup, count: int) -> Markup:
-    """A table of so many rows behind a line that opens it."""
+    """A table of this many rows behind a line that opens it."""
     return Markup('<details class="more"><summary>{:,} more</summary>{}</details>').format(
         count, table
     )

@@ -229,7 +229,7 @@ def _stopped(text: str, last: str, stop: Sequence[str]) -> str:
 def _within(
     limit: int, reasoning: str | None, text: str, finish: str
 ) -> tuple[str | None, str, str]:
-    """Reasoning and text cut to so many tokens; reasoning comes first."""
+    """Reasoning and text cut to this many tokens; reasoning comes first."""
     left = limit * CHARS_PER_TOKEN
     thought = None if reasoning is None else reasoning[:left]
     left -= _tokens(len(thought or "")) * CHARS_PER_TOKEN

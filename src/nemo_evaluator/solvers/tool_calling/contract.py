@@ -65,7 +65,7 @@ class ToolSource(Protocol):
         """Connect, and list the tools. Raises ConfigError and InfraError."""
 
     async def call(self, name: str, arguments: Mapping[str, Json], seconds: float) -> ToolResult:
-        """Call a tool, for at most so many seconds: TimeoutError beyond. Raises InfraError."""
+        """Call a tool, for at most this many seconds: TimeoutError beyond. Raises InfraError."""
 
     def details(self, steps: Sequence[Step]) -> Mapping[str, Json]:
         """What a verdict may need of the source, as details of the solution with these steps."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...types import Message
 
 DROPPED_SHARE = 4
-"""One in so many turns is dropped when the conversation is too long."""
+"""One in this many turns is dropped when the conversation is too long."""
 
 
 class Conversation:

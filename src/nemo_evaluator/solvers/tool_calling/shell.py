@@ -52,7 +52,7 @@ class Shell:
         """Where it is now."""
 
     async def run(self, command: str, seconds: float) -> Ran:
-        """Run a command to its end, or for so many seconds. Raises SandboxLost."""
+        """Run a command to its end, or for this many seconds. Raises SandboxLost."""
         process = self._process
         if process is None or not process.running:
             process = await self._started()

@@ -15,7 +15,7 @@ _AZURE = re.compile(r"/openai(?:/deployments/([^/]+))?(?:/v\d+)*(/.*)")
 """Where clients of Azure OpenAI send what others send to ``/v1``."""
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]")
 MAX_DECODINGS = 5
-"""A path that is still percent-encoded after so many decodings is refused."""
+"""A path that is still percent-encoded after this many decodings is refused."""
 SESSION_HEADER = "x-nel-session"
 PROTOCOLS = {
     "/chat/completions": "chat_completions",

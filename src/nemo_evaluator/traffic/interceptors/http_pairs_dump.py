@@ -28,7 +28,7 @@ log = logging.getLogger("nemo_evaluator.traffic")
 
 WRITE_SECONDS = 2.0
 WRITE_SHARE = 20.0
-"""Writing takes at most one part in so many of the time."""
+"""Writing takes at most one part in this many of the time."""
 
 
 class HttpPairsDump(Interceptor):

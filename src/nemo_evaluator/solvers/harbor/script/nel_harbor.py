@@ -110,7 +110,7 @@ async def set_up(peer: Peer, rollout: str, given: Given, place: Given, seconds: 
 
 
 async def run(peer: Peer, rollout: str, instruction: str, seconds: float, grace: float) -> Any:
-    """Let the agent work, for so many seconds at most; what became of it."""
+    """Let the agent work, for this many seconds at most; what became of it."""
     running = RUNNING[rollout]
     error, timed_out = None, False
     with running.scoped():
