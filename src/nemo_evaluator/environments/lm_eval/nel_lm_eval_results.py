@@ -21,8 +21,8 @@ Failed = dict[tuple[str, str], str]
 
 def evaluated(tasks: Mapping[str, Theirs], once: Callable[[int | None], Theirs]) -> Theirs:
     """lm_eval's results and what failed. ``once`` evaluates, with this many draws of a bootstrap,
-    or as many as were asked for. Where lm_eval would end because the aggregation of one metric fails,
-    the others have their values."""
+    or as many as were asked for. Where lm_eval would end because the aggregation of one metric
+    fails, the others have their values."""
     failed: Failed = {}
     try:
         with quick_errors():
