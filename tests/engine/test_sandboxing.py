@@ -39,6 +39,9 @@ async def test_benchmarks_take_turns() -> None:
             alive += 1
             most = max(most, alive)
             await asyncio.sleep(0.01)
+            async with asyncio.timeout(30):
+                while most < 2:  # however slowly the second one is started
+                    await asyncio.sleep(0.01)
             alive -= 1
 
     async with AsyncExitStack() as stack:
