@@ -60,6 +60,8 @@ class Measures(Record, frozen=True, kw_only=True):
     measures: tuple[Measure, ...] = ()
     absent: Mapping[str, str] = {}
     """Why a measure has no value ("is infinite"), by its key."""
+    raised: tuple[str, ...] = ()
+    """Keys of those in ``absent`` whose function raised an error: the user can fix it."""
 
 
 def metric_of(value: Json) -> Metric | None:

@@ -185,6 +185,24 @@ def test_a_measure_without_a_value_is_told_and_nothing_stands_in_for_it(tmp_path
     assert summary.metrics["bleu"].value == 0.25 and not summary.warnings
 
 
+def test_a_measure_whose_function_raised_is_an_error_and_the_others_are_kept(
+    tmp_path: Path,
+) -> None:
+    found = tmp_path / "found"
+    found.write_text("0")
+    raised = 'absent={"bleu": "could not be made: ValueError: x"}, raised=("bleu",)'
+    text = LACKING.replace('absent={"bleu": "is infinite"}', raised)
+    given = document(tmp_path, text.replace("FOUND", repr(str(found))))
+    for resume in (False, True):
+        result = evaluate(given, resume=resume)
+        (summary,) = result.summary.benchmarks
+        assert result.exit_code == 2 and summary.metrics["perplexity"].value == 7.5
+        [message] = [text for text in result.messages if "bleu" in text and "--resume" in text]
+        assert "bleu could not be made: ValueError: x" in message
+    found.write_text("0.25")
+    assert evaluate(given, resume=True).exit_code == 0
+
+
 def test_a_class_sums_up_its_rows(tmp_path: Path) -> None:
     (summary,) = evaluate(document(tmp_path, CLASS)).summary.benchmarks
     assert summary.metrics["rows"].value == 4.0

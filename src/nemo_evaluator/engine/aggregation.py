@@ -48,17 +48,22 @@ async def aggregate(job: Job, run_id: str, hold: Hold | None = None) -> ConfigEr
             made = await asyncio.to_thread(aggregates, rows)
             made = checked(await made if isawaitable(made) else made)
     except Exception as error:
-        return ConfigError(
-            f"the measures of all rows could not be made: {described(error)}",
-            where=job.plan.name,
-            hint="every verdict is journaled: fix the function and add --resume, or use "
-            "`nel eval rescore`",
-        )
+        return _failed(job, f"the measures of all rows could not be made: {described(error)}")
     header = header_of(job.plan, run_id)
     journal = JournalWriter(job.folder / JOURNAL, index, header=header, hold=hold)
     found = Aggregated(at=time.time(), of=of, measures=made.measures, absent=made.absent)
     journal.append(found)
-    return await journal.close()
+    raised = [f"{key} {made.absent[key]}" for key in made.raised]
+    return await journal.close() or (_failed(job, "; ".join(raised)) if raised else None)
+
+
+def _failed(job: Job, what: str) -> ConfigError:
+    return ConfigError(
+        what,
+        where=job.plan.name,
+        hint="every verdict is journaled: fix the function and add --resume, or use "
+        "`nel eval rescore`",
+    )
 
 
 def _rows(job: Job, index: JournalIndex) -> Sequence[ScoredProblem]:

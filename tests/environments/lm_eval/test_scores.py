@@ -3,6 +3,7 @@ of less than it says."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from nemo_evaluator.environments.lm_eval.options import Mode
@@ -33,6 +34,9 @@ def test_several_repeats_are_a_mean_without_an_error() -> None:
 def test_what_one_repeat_lacks_has_no_value() -> None:
     made = measures_of([[result("ppl", 2.0)], [result("ppl", None)]], "t", None)
     assert not made.measures and made.absent == {"ppl,none": "is infinite"}
+    assert not made.raised
+    faulty = msgspec.structs.replace(result("ppl", None), raised=True)
+    assert measures_of([[result("ppl", 2.0)], [faulty]], "t", None).raised == ("ppl,none",)
 
 
 @pytest.mark.parametrize("mode", [Mode.FIRST_TOKEN, Mode.GENERATE])

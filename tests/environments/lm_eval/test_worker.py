@@ -110,6 +110,7 @@ async def test_a_metric_without_a_value_says_why_and_the_others_have_theirs(remo
         "endless": "is infinite",
         "unknown": "is not a number (nan)",
     }
+    assert [name for name, one in found.items() if one.raised] == ["raised"]
     assert found["raised"].value is None and found["drawn"].value is not None
     assert found["drawn"].stderr is not None
 

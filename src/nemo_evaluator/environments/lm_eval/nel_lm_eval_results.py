@@ -15,8 +15,8 @@ Data = Any
 """What JSON can say."""
 
 
-Failed = dict[tuple[str, str], str]
-"""Why an aggregation failed, by task and metric."""
+Failed = dict[tuple[str, str], tuple[str, bool]]
+"""Why an aggregation gave no number, and whether its function is at fault, by task and metric."""
 
 
 def evaluated(tasks: Mapping[str, Theirs], once: Callable[[int | None], Theirs]) -> Theirs:
@@ -48,10 +48,10 @@ def _contained(
             try:
                 return function(items)
             except OverflowError:
-                failed[place] = "is too large for a number"
+                failed[place] = "is too large for a number", False
             except Exception as error:
                 said = " ".join(str(error).split())
-                failed[place] = f"could not be made: {type(error).__name__}: {said:.200}"
+                failed[place] = f"could not be made: {type(error).__name__}: {said:.200}", True
             return math.nan
 
         return aggregate
@@ -88,13 +88,15 @@ def measured(results: Theirs, sizes: Mapping[str, int], failed: Failed) -> Itera
                 continue
             value = value.tolist() if hasattr(value, "tolist") else value  # numpy's numbers
             known = _is_number(value)
+            why, raised = failed.get((name, metric)) or (_why_absent(value), False)
             stderr = json_value(metrics.get(f"{metric}_stderr,{chosen}"))
             yield {
                 "task": name,
                 "name": metric,
                 "filter": chosen,
                 "value": float(value) if known else None,
-                "absent": None if known else failed.get((name, metric)) or _why_absent(value),
+                "absent": None if known else why,
+                "raised": raised and not known,
                 "stderr": float(stderr) if _is_number(stderr) else None,
                 "higher_is_better": higher.get(metric) is not False,
                 "n": size(name),

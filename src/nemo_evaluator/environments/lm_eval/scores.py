@@ -71,6 +71,8 @@ class Measured(Record, frozen=True, kw_only=True):
     value: float | None
     absent: str | None = None
     """Why it has no value."""
+    raised: bool = False
+    """Its function raised an error."""
     stderr: float | None
     higher_is_better: bool
     n: int
@@ -143,6 +145,7 @@ def measures_of(
             found.setdefault((one.task, one.name, one.filter), []).append(one)
     measures: list[Measure] = []
     absent: dict[str, str] = {}
+    raised: list[str] = []
     for same in found.values():
         one = same[0]
         values = [each.value for each in same if each.value is not None]
@@ -160,10 +163,11 @@ def measures_of(
             absent[measure.key] = next(
                 filter(None, (each.absent for each in same)), "lacks in a repeat"
             )
+            raised += [measure.key] if any(each.raised for each in same) else []
         else:
             measures.append(measure)
     measures.sort(key=lambda measure: measure.group is not None)
-    return Measures(measures=tuple(measures), absent=absent)
+    return Measures(measures=tuple(measures), absent=absent, raised=tuple(raised))
 
 
 def _is_known(metric: str, mode: Mode | None) -> bool:
