@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -221,25 +220,24 @@ async def test_the_cluster_says_variables_and_gpus_of_all_servers(tmp_path: Path
 async def test_shards_on_one_machine_share_its_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    a, b, c, d, e = range(10 * os.getpid(), 10 * os.getpid() + 5)  # of no other test
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     here = tmp_path / "here"
     words = [f"echo on $CUDA_VISIBLE_DEVICES >> {here}; touch {here}.$PORT"]
     words.append(f"until [ $(ls {here}.* | wc -l) = 2 ]; do sleep 0.1; done")
     config = document(tmp_path, model=engine(setup_commands=words, tensor_parallel_size=2))
-    config["cluster"] = {"type": "local", "gpus": [4, 5, 6, 7, 9]}
+    config["cluster"] = {"type": "local", "gpus": [a, b, c, d, e]}
     both = await asyncio.gather(*(run(config, shard=f"{i}/3") for i in range(2)))
     assert [result.exit_code for result in both] == [0, 0]
-    assert sorted(here.read_text().splitlines()) == ["on 4,5", "on 6,7"]
+    assert sorted(here.read_text().splitlines()) == [f"on {a},{b}", f"on {c},{d}"]
     with ExitStack() as others:
         loaded = parse(config).config
-        assert gpus_of_a_shard(loaded, others) == {"model": (4, 5)}
+        assert gpus_of_a_shard(loaded, others) == {"model": (a, b)}
         gpus_of_a_shard(loaded, others)
         with pytest.raises(ConfigError, match="need 2 GPUs, and other shards on this machine lea"):
             await run(config, shard="2/3")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")  # a scheduler has decided
-    assert gpus_of_a_shard(parse(config).config, ExitStack())["model"] == (4, 5)
+    assert gpus_of_a_shard(parse(config).config, ExitStack())["model"] == (a, b)
 
 
 async def test_reasoning_is_told_by_a_pattern(tmp_path: Path) -> None:
