@@ -47,7 +47,7 @@ def test_a_benchmark_is_served_exported_and_run(sums: str, tmp_path: Path) -> No
         assert len(lines) == 8 and row["responses_create_params"] == {"input": asked}
         assert row["expected_answer"] == 3 and row["uuid"] == "sums-3"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.process
@@ -115,7 +115,7 @@ def test_what_is_in_flight_is_answered_before_it_ends(tmp_path: Path) -> None:
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         assert verdict.result(10)["reward"] == 1.0
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(

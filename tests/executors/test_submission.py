@@ -211,7 +211,7 @@ def test_a_job_that_waits_can_be_told_to_end(monkeypatch: pytest.MonkeyPatch) ->
         job = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
         assert job.stderr is not None and "in use by" in job.stderr.readline()
         job.terminate()
-        assert job.wait(20) == 143
+        assert job.wait(60) == 143
         job.stderr.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 import urllib.request
@@ -134,8 +136,8 @@ def server(tmp_path: Path) -> Iterator[str]:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait(20)
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too
+        process.wait()
 
 
 @pytest.mark.slow

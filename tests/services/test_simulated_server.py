@@ -201,7 +201,7 @@ async def test_the_command_says_where_it_listens_and_ends_cleanly() -> None:
         _, body = await post(line.split()[-1], CHAT)
         assert body["choices"][0]["message"]["content"] == ""
         server.terminate()
-        assert server.wait(10) == 0
+        assert server.wait(60) == 0
 
 
 async def test_the_command_knows_the_answers_of_a_benchmark_it_is_told() -> None:

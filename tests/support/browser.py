@@ -139,7 +139,7 @@ async def browser(program: str, profile: Path, *flags: str) -> AsyncIterator[Pag
             await page.send("Browser.close")
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         if process.stderr is not None:
             process.stderr.close()
 

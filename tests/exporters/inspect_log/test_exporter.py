@@ -152,7 +152,7 @@ def test_its_viewer_shows_a_sample(nel: Nel, run: Path, tmp_path: Path) -> None:
         asyncio.run(_look(program, tmp_path / "profile", f"http://127.0.0.1:{port}/"))
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 async def _look(program: str, profile: Path, address: str) -> None:
