@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.measured import Ratio, metric_of, metrics_in
+from nemo_evaluator.measured import LARGEST, Ratio, metric_of, metrics_in
 from nemo_evaluator.types import OF_A_GENERATION, Generation, Score, Solution, Usage
 
 GENERATION = Generation(
@@ -47,7 +47,7 @@ def test_a_solution_is_journaled_as_it_always_was() -> None:
 @given(
     st.dictionaries(
         st.text(),
-        st.floats(allow_nan=False, allow_infinity=False)
+        st.floats(-LARGEST, LARGEST)
         | st.tuples(st.integers(0, 9), st.integers(1, 9)).map(lambda pair: Ratio(*pair)),
     )
 )
