@@ -205,7 +205,7 @@ async def test_sessions_go_on_or_begin_anew(tmp_path: Path, loopback: Loopback, 
     [
         ({"FAKE_CLAW": "2026.1.2"}, {}, "OpenClaw 2026.1.2 is too old.*npm install"),
         ({"FAKE_NODE": "v20.3.1"}, {}, "node 20.3.1, which is too old"),
-        ({"FAKE_CLAW": "strange"}, {}, "does not tell its version"),
+        ({"FAKE_CLAW": "strange"}, {}, "does not print its version"),
         ({}, {"openclaw_bin": "no-such-claw"}, "there is no 'no-such-claw'"),
         ({}, {"config_path": "no-such.json"}, "no-such.json: cannot be read"),
         ({"TAVILY_API_KEY": ""}, {"web_search_provider": "tavily"}, "TAVILY_API_KEY is not set"),

@@ -206,7 +206,7 @@ async def test_a_probability_that_lacks_is_an_error_and_no_part_of_a_sum(
     loopback.script(script)
     result = await evaluate_async(document(tmp_path, ONE % LIKELIHOOD, **api(loopback)))
     (example,) = result.summary.benchmarks[0].examples
-    assert "no probability of the token ' la'" in example.error
+    assert "no probability for the token ' la'" in example.error
 
 
 async def test_all_tokens_of_a_letter_count_together(tmp_path: Path, loopback: Loopback) -> None:

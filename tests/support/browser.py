@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from parts import needed
 
 FLAGS = (
     "--headless=new",
@@ -149,8 +150,6 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
     """A tab of a real browser."""
     program = chromium()
     if program is None:
-        asked = os.environ.get("NEL_REQUIRE")
-        needed = "chromium" in asked.split(",") if asked is not None else bool(os.environ.get("CI"))
-        (pytest.fail if needed else pytest.skip)("there is no chromium")
+        (pytest.fail if needed("chromium") else pytest.skip)("there is no chromium")
     async with browser(program, tmp_path / "profile") as tab:
         yield tab

@@ -193,7 +193,7 @@ def _asked(image: Image) -> AskedImage:
     """Where an image is. One that the problem brings along in full is not written once more."""
     data = image.data
     if image.url is not None and image.url.startswith("data:"):
-        data = image.url.encode()
+        return AskedImage(media_type=media_type_of(image), size=len(image.url))
     if data is not None:
         return AskedImage(media_type=media_type_of(image, data), size=len(data))
     place = image.url if image.path is None else str(Path(image.path).absolute())

@@ -47,7 +47,7 @@ async def _specs(
         try:
             with contained("the benchmark"):
                 problem = await job.environment.seed(idx)
-        except Exception:  # said when its turn comes
+        except Exception:  # its rollouts fail with this error, and report it
             continue
         for needed in (problem.workspace, problem.handover.verifier):
             if needed is not None and workspaces.has_image(needed):

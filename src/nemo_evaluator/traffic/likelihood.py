@@ -86,7 +86,7 @@ def _of_tokens(tokens: Sequence[TokenLogprob], start: int) -> Answer:
     missing = next((one for one in tokens[max(1, start) :] if one.logprob is None), None)
     if missing is not None:
         raise ConfigError(
-            f"the endpoint told no probability of the token {missing.token!r} of a prompt",
+            f"the endpoint returned no probability for the token {missing.token!r} of a prompt",
             hint=HINT,
         )
     known = [token for token in tokens[start:] if token.logprob is not None]

@@ -86,7 +86,7 @@ async def test_instructions_are_checked(tmp_path: Path) -> None:
     ("about", "params", "said"),
     [
         ('METRICS_TYPE = "lean4-proof"\n', {}, "evaluation type 'lean4-proof' is not known here"),
-        ("", {}, "tells no evaluation type"),
+        ("", {}, "names no evaluation type"),
         ('METRICS_TYPE = "evalplus"\n', {}, "NeMo Skills alone can evaluate it"),
         ('METRICS_TYPE = "hle"\nEVAL_ARGS = "++eval_type=math"\n', {}, "type 'hle' is not known"),
         ('METRICS_TYPE = "ruler"\n', {}, "has no match_type"),

@@ -17,7 +17,7 @@ from browser import browser, chromium
 from commands import Nel
 from free_ports import free_port
 from inspect_reader import read_logs
-from parts import part
+from parts import needed, part
 from published import write_results
 
 from nemo_evaluator.results.view import RunView
@@ -133,7 +133,7 @@ def test_metrics_alone_rewards_of_scorers_and_other_tools(nel: Nel, tmp_path: Pa
 def test_its_viewer_shows_a_sample(nel: Nel, run: Path, tmp_path: Path) -> None:
     program = chromium()
     if program is None:
-        pytest.skip("no Chromium")
+        (pytest.fail if needed("chromium") else pytest.skip)("there is no chromium")
     assert nel("export", "run", "--dest", "inspect", "--output-dir", "logs")[0] == 0
     view = part("export") / "bin" / "inspect"
     port = free_port()

@@ -39,7 +39,7 @@ class Found(Record, frozen=True, kw_only=True):
     name: str
     """``TASK/METRIC/SCORE``; a flat one by its name."""
     value: float
-    """Not a number where the harness tells none."""
+    """Not a number where the harness reports none."""
     stderr: float | None = None
     n: int | None = None
 

@@ -34,7 +34,7 @@ CLOSE = 0.05
 PROBE = "The capital of France is Paris. The capital of Germany is"
 LETTERS = f"The capital of Germany is\nA. Paris\nB. Berlin\n{WRITTEN}\nAnswer:"
 TOKEN_ID = "token_id:"
-"""How vLLM tells tokens as numbers."""
+"""How vLLM writes tokens as numbers."""
 _WRITTEN = re.compile(r"[^A-Za-z.]")
 _LABEL = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Z])[).:]+\s*", re.IGNORECASE)
 
@@ -95,11 +95,11 @@ async def _why_no_probabilities(meeting: Meeting, *, greedy: bool) -> str | None
     except (ConfigError, ModelError) as error:
         return str(error)
     if not _spells(echoed, PROBE):
-        return "what it tells with `echo` are not the tokens of the prompt"
+        return "the tokens that it returns with `echo` are not those of the prompt"
     if any(token.logprob is None for token in echoed[1:]):
-        return "it tells no probability of some of a prompt's tokens"
+        return "it returns no probability for some tokens of a prompt"
     if greedy and echoed[-1].greedy is None:
-        return "it does not tell whether a token is the likeliest (`top_logprobs` of the echo)"
+        return "it does not report whether a token is the likeliest (`top_logprobs` of the echo)"
     if first_token is None or first_token.logprob is None:
         return None if echoed else "it tells no probabilities"
     last = echoed[-1]

@@ -171,6 +171,6 @@ def measures_of(
 
 
 def _is_known(metric: str, mode: Mode | None) -> bool:
-    """Whether a metric can be told in a mode."""
+    """Whether a metric can be computed in a mode."""
     choice_only = mode in (Mode.FIRST_TOKEN, Mode.GENERATE)
     return not choice_only or metric in OF_A_CHOICE or metric.startswith(RIGHT_OR_WRONG)

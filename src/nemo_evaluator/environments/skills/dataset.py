@@ -142,7 +142,7 @@ def _evaluation(kind: str | None, where: str) -> Evaluation:
         return evaluation
     known = f"params: {{eval_type: ...}}, one of {', '.join(EVALUATIONS)}"
     if kind is None:
-        raise ConfigError("tells no evaluation type", where=where, hint=known)
+        raise ConfigError("names no evaluation type", where=where, hint=known)
     if kind in ELSEWHERE:
         known = f"NeMo Skills alone can evaluate it; another rule may be chosen by {known}"
     raise ConfigError(f"evaluation type {kind!r} is not known here", where=where, hint=known)

@@ -16,7 +16,7 @@ QUESTION = ("problem", "question", "prompt")
 """Fields that hold what is asked, the first that is there."""
 TARGET = "expected_answer"
 LETTERS = "ABCDEFGHIJ"
-"""Letters of options that a row does not tell."""
+"""Letters of options where a row lists none."""
 OPTION = re.compile(r"^[ \t]*\(?([A-Z])[).:](?:[ \t]+(.*))?$", re.MULTILINE)
 
 
@@ -51,7 +51,7 @@ def with_instructions(row: dict[str, Any], idx: int, rng: Random) -> dict[str, A
 
 
 def with_options(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
-    """A row of multiple choice: its options stand in the question, and are told to the scorer."""
+    """A row of multiple choice: the question shows its options, and the scorer knows them."""
     row = prepared(row, idx, rng)
     question, given = row["problem"], _options(row)
     options = given or dict(_lines(str(row.get("options") or "")))

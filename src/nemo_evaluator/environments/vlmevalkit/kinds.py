@@ -44,7 +44,7 @@ OTHER_RULES = (
 
 
 def kind_by_name(name: str) -> Kind | None:
-    """How a dataset of this name is graded; None: its name does not tell."""
+    """How a dataset of this name is graded; None where the name does not decide it."""
     return next((kind for known, kind in BY_NAME.items() if _begins(name, known)), None)
 
 

@@ -54,7 +54,7 @@ class Kind(enum.StrEnum):
     PEOPLE = "textvqa"
     """A text that as many of ten people gave (VQA accuracy)."""
     JUDGED = "judged"
-    """A text whose share of right parts a judge tells."""
+    """A text of which a judge says which share of its parts is right."""
 
 
 def option(answer: str, options: Mapping[str, str]) -> str | None:

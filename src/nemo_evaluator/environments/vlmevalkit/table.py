@@ -29,7 +29,7 @@ NEEDED = ("question", "answer")
 EMPTY = ("", "nan", "NaN")
 """How tables write a cell without a value."""
 HEAD = 16
-"""Bytes of a file that tell its kind."""
+"""The first bytes of a file, from which its kind is known."""
 KINDS = ", ".join(dict.fromkeys(kind for _, _, kind in SIGNATURES))
 
 

@@ -101,5 +101,5 @@ async def _version(argv: list[str]) -> tuple[int, ...]:
         lines = (err or out).decode(errors="replace").strip().splitlines()[-1:] or [
             "it said nothing"
         ]
-        raise ConfigError(f"does not tell its version: {lines[0][:200]}", where=argv[-2])
+        raise ConfigError(f"does not print its version: {lines[0][:200]}", where=argv[-2])
     return tuple(map(int, match.groups()))

@@ -15,7 +15,7 @@ from .contract import ToolResult
 from .toolbox import Call
 
 LOOP = 3
-"""The same call this many times in a row is told."""
+"""The same call this many times in a row is reported."""
 SOURCES = {"user": StepSource.USER, "assistant": StepSource.AGENT}
 
 
